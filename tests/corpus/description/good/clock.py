@@ -1,0 +1,5 @@
+from exclave import Component
+
+
+class Clock(Component):
+    pass
